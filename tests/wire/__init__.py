@@ -1,0 +1,1 @@
+"""Tests over real sockets: a scripted upstream, the real proxy, the real SDKs."""
